@@ -47,7 +47,6 @@ const project = new awscdk.AwsCdkConstructLibrary({
   devDeps: [
     // The CLI's versions are not the library's: `latest` may be a major that the floor does not know.
     'aws-cdk@^2',
-    'cdk-nag@^3',
   ],
   eslintOptions: {
     dirs: ['src'],
@@ -75,9 +74,6 @@ project.gitattributes.addAttributes('*.py', 'eol=lf');
 
 // The README is the page on Construct Hub: a snippet that does not compile must fail the build.
 project.package.file.addOverride('jsii.metadata.jsii.rosetta.strict', true);
-
-// cdk-nag 3 asks for a newer aws-cdk-lib than our floor; it is a test's dependency and runs on the floor as it is.
-project.package.file.addOverride('overrides', { 'cdk-nag': { 'aws-cdk-lib': '$aws-cdk-lib' } });
 
 // publib's own default; repeating the host here says nothing.
 project.tryFindObjectFile('.github/workflows/release.yml')?.addDeletionOverride('jobs.release_npm.steps.9.env.NPM_REGISTRY');
