@@ -110,7 +110,7 @@ if ! install_autostop; then
   say 'the notebook starts WITHOUT autostop: it runs, and costs, until somebody stops it'
 fi
 
-(user_commands)
+(umask 022; unset AWS_MAX_ATTEMPTS AWS_PAGER; user_commands)
 status=$?
 [ "$status" = 0 ] || say "your own on-start commands failed with status $status"
 exit "$status"

@@ -352,7 +352,7 @@ export class IsolatedNotebookNetwork extends Construct implements ec2.IConnectab
       const found = (existing.node.defaultChild as ec2.CfnVPCEndpoint | undefined)?.serviceName;
       const stack = Stack.of(this);
       problems.when(found !== undefined && JSON.stringify(stack.resolve(found)) !== JSON.stringify(stack.resolve(endpoint.service.name)),
-        `the existing endpoint of ${endpoint.id} must be of the service ${endpoint.service.shortName}, got ${describeService(stack.resolve(found))}: pass the endpoint of that service`);
+        `the existing endpoint of ${endpoint.id} must be of the service ${describeService(stack.resolve(endpoint.service.name))}, got ${describeService(stack.resolve(found))}: pass the endpoint of that service`);
       problems.when(existing.connections.securityGroups.length === 0,
         `the existing endpoint of ${endpoint.id} must have a known security group, got none: import it with 'securityGroups', so that it can be opened to the notebooks`);
     }

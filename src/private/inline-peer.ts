@@ -16,7 +16,7 @@ export class InlinePeer implements ec2.IPeer {
   }
 
   public readonly canInlineRule = true;
-  public readonly connections = new ec2.Connections({ peer: this });
+  public readonly connections: ec2.Connections = new ec2.Connections({ peer: this });
 
   private constructor(public readonly uniqueId: string, private readonly egress: any) {}
 
