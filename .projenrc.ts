@@ -68,6 +68,9 @@ for (const path of ['/demo/', '/bench/', '/examples/', '/docs/', '/scripts/', '/
   project.npmignore?.addPatterns(path);
 }
 
+// What runs inside the notebook is Python and bash, and is tested as such.
+project.testTask.exec('python3 -m unittest discover -s test/assets -t .');
+
 // The scripts run on Linux, whatever the editor's machine is: CRLF breaks a shebang.
 project.gitattributes.addAttributes('*.sh', 'eol=lf');
 project.gitattributes.addAttributes('*.py', 'eol=lf');
