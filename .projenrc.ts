@@ -27,7 +27,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
   disableTsconfig: true,
   tsconfigDevFile: 'tsconfig.dev.json',
   tsconfigDev: {
-    include: ['examples/typescript/**/*.ts', 'demo/**/*.ts', 'bench/**/*.ts'],
+    include: ['.projenrc.ts'],
     compilerOptions: { rootDir: '.', noUnusedLocals: true },
   },
 
@@ -50,9 +50,7 @@ const project = new awscdk.AwsCdkConstructLibrary({
   ],
   eslintOptions: {
     dirs: ['src'],
-    devdirs: ['test', 'examples/typescript', 'demo', 'bench'],
-    // The project service would pick jsii's tsconfig.json, which leaves the tests out.
-    tsconfigPath: './tsconfig.dev.json',
+    devdirs: ['test'],
   },
   jestOptions: {
     jestConfig: {
@@ -67,6 +65,10 @@ const project = new awscdk.AwsCdkConstructLibrary({
 for (const path of ['/demo/', '/bench/', '/examples/', '/docs/', '/scripts/', '/.ci/', '/.venvs/', '/.demo/', 'cdk.out/', '/CONTRIBUTING.md', '/eslint.config.mjs']) {
   project.npmignore?.addPatterns(path);
 }
+
+// ESLint's project service would pick jsii's tsconfig.json, which leaves the tests out.
+project.tryFindObjectFile('.eslintrc.json')?.addDeletionOverride('parserOptions.projectService');
+project.tryFindObjectFile('.eslintrc.json')?.addOverride('parserOptions.project', ['./tsconfig.dev.json']);
 
 // What runs inside the notebook is Python and bash, and is tested as such.
 project.testTask.exec('python3 -m unittest discover -s test/assets -t .');

@@ -334,7 +334,8 @@ export class IsolatedNotebookNetwork extends Construct implements ec2.IConnectab
 
   /** A subnet is on the VPC's main route table until it is associated with its own. */
   private routeTableAssociations(): Construct[] {
-    return this.subnets.flatMap(subnet => subnet.node.findAll().filter(ec2.CfnSubnetRouteTableAssociation.isCfnSubnetRouteTableAssociation) as Construct[]);
+    const parts = this.subnets.flatMap(subnet => subnet.node.findAll());
+    return parts.filter(part => ec2.CfnSubnetRouteTableAssociation.isCfnSubnetRouteTableAssociation(part)) as Construct[];
   }
 
   private openBetweenNotebooksAnd(group: ec2.ISecurityGroup): void {

@@ -77,7 +77,11 @@ describe('the four lines', () => {
     const gateway: any = Object.values(template.findResources('AWS::EC2::VPCEndpoint', { Properties: { VpcEndpointType: 'Gateway' } }))[0];
     expect(gateway.Properties.RouteTableIds).toHaveLength(2);
     expect(gateway.Properties.PolicyDocument.Statement).toEqual([{
-      Sid: 'NotebooksFetchScripts', Effect: 'Allow', Principal: '*', Action: 's3:GetObject', Condition: roles,
+      Sid: 'NotebooksFetchScripts',
+      Effect: 'Allow',
+      Principal: '*',
+      Action: 's3:GetObject',
+      Condition: roles,
       Resource: [{ 'Fn::Join': ['', ['arn:', { Ref: 'AWS::Partition' }, ':s3:::', { 'Fn::Sub': expect.stringContaining('cdk-hnb659fds-assets') }, expect.stringMatching(/^\/[0-9a-f]{64}\.py$/)]] }],
     }]);
   });
@@ -86,7 +90,10 @@ describe('the four lines', () => {
     const api: any = Object.values(template.findResources('AWS::EC2::VPCEndpoint', { Properties: { VpcEndpointType: 'Interface' } }))[0];
     expect(api.Properties.PrivateDnsEnabled).toBe(true);
     expect(api.Properties.PolicyDocument.Statement).toEqual([{
-      Effect: 'Allow', Principal: '*', Action: ['sagemaker:DescribeNotebookInstance', 'sagemaker:StopNotebookInstance'], Condition: roles,
+      Effect: 'Allow',
+      Principal: '*',
+      Action: ['sagemaker:DescribeNotebookInstance', 'sagemaker:StopNotebookInstance'],
+      Condition: roles,
       Resource: { 'Fn::Join': ['', ['arn:', { Ref: 'AWS::Partition' }, ':sagemaker:', { Ref: 'AWS::Region' }, ':', { Ref: 'AWS::AccountId' }, ':notebook-instance/*']] },
     }]);
   });
@@ -97,7 +104,10 @@ describe('the four lines', () => {
     expect(policies[0].Properties.PolicyDocument.Statement).toEqual([
       { Sid: 'FetchScript', Effect: 'Allow', Action: 's3:GetObject', Resource: expect.anything() },
       {
-        Sid: 'StopItself', Effect: 'Allow', Action: ['sagemaker:DescribeNotebookInstance', 'sagemaker:StopNotebookInstance'], Resource: expect.anything(),
+        Sid: 'StopItself',
+        Effect: 'Allow',
+        Action: ['sagemaker:DescribeNotebookInstance', 'sagemaker:StopNotebookInstance'],
+        Resource: expect.anything(),
         Condition: { StringEquals: { 'aws:ResourceTag/IsolatedNotebookId': '${aws:PrincipalTag/IsolatedNotebookId}' } },
       },
     ]);
