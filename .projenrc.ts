@@ -83,4 +83,10 @@ project.package.file.addOverride('jsii.metadata.jsii.rosetta.strict', true);
 // publib's own default; repeating the host here says nothing.
 project.tryFindObjectFile('.github/workflows/release.yml')?.addDeletionOverride('jobs.release_npm.steps.9.env.NPM_REGISTRY');
 
+// The pattern for jsii's own tsconfig.json hides this one too.
+project.gitignore.addPatterns('!/projenrc/tsconfig.json');
+
+// Not every platform's binary of the newest one is published, and `npm ci` refuses a lock file that lacks any.
+project.package.file.addOverride('overrides.unrs-resolver', '1.11.1');
+
 project.synth();
