@@ -131,6 +131,12 @@ export class S3ScriptEndpoint extends Construct {
       conditions: this.network.notebookRoleConditions,
     }));
     endpoint.node.addDependency(this.network._connectivity);
+    // A statement without a resource would be refused only at deployment.
+    this.node.addValidation({
+      validate: () => this.published.size > 0 ? [] : [
+        `'publish' of ${this.node.path} must be called for at least one script, got none: use it in an IdleAutostopLifecycle, or remove it`,
+      ],
+    });
     return endpoint;
   }
 

@@ -240,4 +240,11 @@ describe('bad input', () => {
     new lib.IdleAutostopLifecycle(stack, 'Autostop', { scripts: new lib.S3ScriptEndpoint(stack, 'Scripts', { network }) });
     expect(() => app.synth()).toThrow(/must include NotebookEndpoint.SAGEMAKER_API/);
   });
+
+  test('a script endpoint without a script fails synthesis', () => {
+    const app = new App();
+    const stack = new Stack(app, 'Bad');
+    new lib.S3ScriptEndpoint(stack, 'Scripts', { network: new lib.IsolatedNotebookNetwork(stack, 'Network') });
+    expect(() => app.synth()).toThrow(/'publish' of Bad\/Scripts must be called/);
+  });
 });
