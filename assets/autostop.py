@@ -190,8 +190,8 @@ def decide(options, now):
     url = options.jupyter_url or f"https://localhost:{options.port}"
     busy, marks, counts = look(url, options.ignore_connections)
     before = read_state(options.state_dir)
-    # A state from before a reboot lies in the future of the uptime; it says nothing about now.
-    if before is None or before[0] > now or busy or before[1] != marks:
+    # A state from before a reboot lies in the future of the uptime, and a damaged one may hold anything: neither says when.
+    if before is None or not 0 <= before[0] <= now or busy or before[1] != marks:
         write_state(options.state_dir, now, marks)
         reason = busy or ("first look since the start" if before is None else "kernels, sessions or terminals changed since the last look")
         return "keep", reason, 0, counts

@@ -171,6 +171,13 @@ class Autostop(unittest.TestCase):
         self.assertKept(self.tick(9000))
         self.assertEqual("stop", self.tick(12600)[1]["verdict"])
 
+    def test_a_time_in_the_state_that_cannot_be_begins_anew(self):
+        self.tick(0)
+        for impossible in ("NaN", "-1e9", "1e9"):
+            file = self.folder / "state" / "state.json"
+            file.write_text(json.dumps({**json.loads(file.read_text()), "last_activity": float(impossible)}))
+            self.assertKept(self.tick(9000))
+
     def test_bad_usage_exits_2_and_stops_nothing(self):
         for bad in ("abc", "0", "-5"):
             self.assertEqual(2, self.tick(99999, f"--time={bad}")[0])
