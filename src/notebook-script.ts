@@ -68,7 +68,8 @@ export abstract class NotebookScript {
    * The `autostop.py` of this library.
    */
   public static bundledAutostop(): NotebookScript {
-    return new FileScript(path.join(__dirname, '..', 'assets', 'autostop.py'));
+    // One instance, so that every lifecycle of an endpoint publishes the same script.
+    return NotebookScript.bundled ??= new FileScript(path.join(__dirname, '..', 'assets', 'autostop.py'));
   }
 
   /**
@@ -90,6 +91,8 @@ export abstract class NotebookScript {
   public static fromBucket(bucket: s3.IBucket, key: string, options: BucketScriptOptions = {}): NotebookScript {
     return new BucketScript(bucket, key, options.sha256);
   }
+
+  private static bundled?: NotebookScript;
 
   /**
    * Put the script where notebooks can fetch it. `S3ScriptEndpoint.publish` calls this.

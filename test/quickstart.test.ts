@@ -177,6 +177,19 @@ test('a seed-like stack: existing bucket and key, root access, 5-minute checks',
   expect(JSON.stringify(template.findResources('AWS::EC2::VPCEndpoint'))).toContain(':s3:::my-scripts/lifecycle-configurations/autostop.py');
 });
 
+test('two lifecycles share the one bundled script', () => {
+  const stack = new Stack(new App(), 'Two');
+  const network = new lib.IsolatedNotebookNetwork(stack, 'Network');
+  const scripts = new lib.S3ScriptEndpoint(stack, 'Scripts', { network });
+  const short = new lib.IdleAutostopLifecycle(stack, 'Short', { scripts, idleTimeout: Duration.minutes(30) });
+  const long = new lib.IdleAutostopLifecycle(stack, 'Long', { scripts, idleTimeout: Duration.hours(8) });
+  expect(short.script).toBe(long.script);
+  const template = Template.fromStack(stack);
+  template.resourceCountIs('AWS::SageMaker::NotebookInstanceLifecycleConfig', 2);
+  const gateway: any = Object.values(template.findResources('AWS::EC2::VPCEndpoint', { Properties: { VpcEndpointType: 'Gateway' } }))[0];
+  expect(gateway.Properties.PolicyDocument.Statement[0].Resource).toHaveLength(1);
+});
+
 describe('bad input', () => {
   const setUp = () => {
     const stack = new Stack(new App(), 'Bad');
